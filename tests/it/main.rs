@@ -61,6 +61,7 @@ mod room;
 mod rooms;
 mod schema;
 mod sealed;
+mod set_back;
 mod shapes;
 mod start;
 mod statements;

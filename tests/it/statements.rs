@@ -29,10 +29,7 @@ const EXEMPT: &[(&str, &str)] = &[
     ("finish_at_once", BY_ID),
     ("give_back", FENCED),
     ("go_on", BY_ID),
-    (
-        "insert_order",
-        "it reads one row by its id: that which it rolls back, of the same application",
-    ),
+    ("insert_order", "it reads orders of the application that it is for"),
     ("lift_freeze", BY_ID),
     ("lock_order", BY_ID),
     ("look_at_rules_again", "a rule holds orders off on every cluster"),

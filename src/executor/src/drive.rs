@@ -43,7 +43,7 @@ const SIZES_AGAIN: SignedDuration = SignedDuration::from_millis(200);
 
 /// Why a drive ends.
 enum End {
-    /// The order waits, has ended, or is given back: due again at that time.
+    /// The order waits, has ended, or is given back: due again at that time, or at once.
     GiveBack(Option<Timestamp>),
     /// The lease is lost: this program must not write any more.
     Lost,
@@ -104,7 +104,7 @@ impl Executor {
                     tracing::warn!(%error, "a transition could not be written; trying again");
                     self.wait_to_retry(&mut drive, &stop).await;
                     if stop.is_cancelled() {
-                        break End::GiveBack(Some(self.clock.now()));
+                        break End::GiveBack(Some(Timestamp::UNIX_EPOCH));
                     }
                 }
             }
@@ -171,7 +171,7 @@ impl Executor {
             }
         }
         if stop.is_cancelled() {
-            return Ok(Some(End::GiveBack(Some(self.clock.now()))));
+            return Ok(Some(End::GiveBack(Some(Timestamp::UNIX_EPOCH))));
         }
         if let Some(hold) = drive.order.hold.clone() {
             return self.hold_off(drive, &hold).await;

@@ -115,7 +115,7 @@ impl Executor {
         {
             return Ok(true);
         }
-        let is_due = self.store.wake_resting(&self.settings.cluster, id, now).await?;
+        let is_due = self.store.wake_resting(&self.settings.cluster, id).await?;
         self.due.notify_one();
         Ok(is_due || !order.rests())
     }

@@ -62,8 +62,9 @@ impl Tx {
         self.trace = trace;
     }
 
-    /// Writes an order with its batches, and wakes the executors once the
-    /// transaction is committed.
+    /// Writes an order with its batches, and wakes the executors once the transaction is
+    /// committed. Whatever the clock says, it is younger than the application's others: the
+    /// newest may be rolled back.
     ///
     /// # Errors
     /// [`Rejection::OrderRunning`] if the application has an open order.
@@ -89,7 +90,7 @@ impl Tx {
                  INSERT INTO change_order
                     (id, application_id, kind, strategy, target, snapshot, release_id, rolls_back, description, created_at, created_by, source, step_since, run_after,
                      batch, confirmed, back_to, notes, replicas, replicas_before, packages, created_by_principal, created_by_person, trace_parent)
-                 VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10::timestamptz, $11, $12::text::order_source, $10, $10, $13::int, $13 + 1, nullif($13, 0), $14, $15, $16, $17, $21, $22,
+                 VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, greatest($10::timestamptz, (SELECT max(created_at) + interval '1 microsecond' FROM change_order WHERE application_id = $2)), $11, $12::text::order_source, $10, 'epoch', $13::int, $13 + 1, nullif($13, 0), $14, $15, $16, $17, $21, $22,
                      coalesce($23, (SELECT trace_parent FROM change_order WHERE id = $8), $24))
                  ON CONFLICT (application_id) WHERE finished_at IS NULL DO NOTHING RETURNING id
              ), batches AS (
@@ -377,7 +378,7 @@ impl Tx {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         sqlx::query!(
-            "/* abort_order */ UPDATE change_order SET state = 'aborted', finished_at = $2, finalizing = $3, message = $4, run_after = $2,
+            "/* abort_order */ UPDATE change_order SET state = 'aborted', finished_at = $2, finalizing = $3, message = $4, run_after = 'epoch',
                  step = CASE WHEN $3 THEN step ELSE 'done' END, trouble = '', outage_since = NULL, message_before_outage = NULL
              WHERE id = $1 AND finished_at IS NULL",
             order.id.0,
@@ -427,17 +428,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn step_back(
-        &mut self,
-        order: OrderId,
-        stay: usize,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn step_back(&mut self, order: OrderId, stay: usize) -> Result<(), StoreError> {
         sqlx::query!(
-            "/* step_back */ UPDATE change_order SET back_to = $2, confirmed = $2, run_after = $3 WHERE id = $1 AND finished_at IS NULL",
+            "/* step_back */ UPDATE change_order SET back_to = $2, confirmed = $2, run_after = 'epoch' WHERE id = $1 AND finished_at IS NULL",
             order.0,
-            number("back_to", stay)?,
-            now.to_sqlx() as _
+            number("back_to", stay)?
         )
         .execute(self.connection())
         .await?;
@@ -452,13 +447,11 @@ impl Tx {
         &mut self,
         order: OrderId,
         confirmed: usize,
-        now: Timestamp,
     ) -> Result<(), StoreError> {
         sqlx::query!(
-            "/* confirm_batches */ UPDATE change_order SET confirmed = $2, run_after = $3 WHERE id = $1 AND finished_at IS NULL",
+            "/* confirm_batches */ UPDATE change_order SET confirmed = $2, run_after = 'epoch' WHERE id = $1 AND finished_at IS NULL",
             order.0,
-            number("confirmed", confirmed)?,
-            now.to_sqlx() as _
+            number("confirmed", confirmed)?
         )
         .execute(self.connection())
         .await?;

@@ -65,7 +65,7 @@ async fn what_a_write_returns_is_what_is_read_behind_it(pool: PgPool) {
 
     // What a person asked for meanwhile comes with the next write.
     let mut request = store.begin().await.unwrap();
-    request.confirm_batches(id, 2, now()).await.unwrap();
+    request.confirm_batches(id, 2).await.unwrap();
     request.commit().await.unwrap();
     let extended: Progress = store.extend(lease, LEASE).await.unwrap().unwrap();
     extended.bring(&mut known);

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    BatchTransition, Decision, EARLIER_ROLLOUT_SECONDS, Transition,
+    BatchTransition, Decision, EARLIER_ROLLOUT_SECONDS, Transition, accepted_at,
     before::{is_resumed, snapshot},
     cause, change, deadline, done_well, earliest, fail, judge_context, keep_waiting,
     min_ready_seconds, min_ready_seconds_of, on_deadline, own_settings, ready_seconds, step_back,
@@ -73,8 +73,7 @@ pub(in crate::rollout) fn create(order: &Order, view: &DeploymentView, now: Time
 /// Begins a release: remembers the Deployment as it is and closes the gate with
 /// the first batch.
 pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
-    let earlier_rollout_until = order
-        .created_at
+    let earlier_rollout_until = accepted_at(order)
         .checked_add(SignedDuration::from_secs(EARLIER_ROLLOUT_SECONDS))
         .unwrap_or(Timestamp::MAX);
     let goes_by_itself = order.snapshot.is_none() || is_resumed(order, view);

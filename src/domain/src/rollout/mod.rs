@@ -456,6 +456,12 @@ fn min_ready_seconds_of(order: &Order, own: &BorrowedSettings) -> i32 {
     asked.unwrap_or(own.min_ready_seconds)
 }
 
+/// When what an order that begins waits for began. It is made younger than those before it where
+/// the clock is behind theirs, and that is no time to wait.
+fn accepted_at(order: &Order) -> Timestamp {
+    order.created_at.min(order.step_since)
+}
+
 /// The seconds a pod must be Ready before its batch is done.
 fn ready_seconds(order: &Order) -> i32 {
     min_ready_seconds(order)

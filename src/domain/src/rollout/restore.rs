@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Decision, GAVE_WAY, Transition, batches, change, done, done_well, fail, hands,
+    Decision, GAVE_WAY, Transition, accepted_at, batches, change, done, done_well, fail, hands,
     min_ready_seconds_of, ready_seconds, trouble, wait,
 };
 use crate::{
@@ -29,7 +29,7 @@ const COUNTED_WITHIN: SignedDuration = SignedDuration::from_secs(5);
 /// take Ready ones in their place, so it is awaited, but not for long.
 pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
     let Some(snapshot) = &order.snapshot else { return done_well(order, "nothing to roll back") };
-    let until = order.created_at.checked_add(COUNTED_WITHIN).unwrap_or(Timestamp::MAX);
+    let until = accepted_at(order).checked_add(COUNTED_WITHIN).unwrap_or(Timestamp::MAX);
     if !view.is_counted() && now < until {
         return wait(Some(until));
     }

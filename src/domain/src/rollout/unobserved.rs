@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Decision, EARLIER_ROLLOUT_SECONDS, fail, judge_context, keep_waiting, lasting, restore, wait,
+    Decision, EARLIER_ROLLOUT_SECONDS, accepted_at, fail, judge_context, keep_waiting, lasting,
+    restore, wait,
 };
 use crate::{
     observed::{DeploymentView, ReplicaSetView, failure},
@@ -49,7 +50,7 @@ pub(in crate::rollout) fn next(
         Step::Start if order.kind == Kind::Rollback => return None,
         // The newest spec is not ours: nothing but its own trouble is waited for.
         Step::Start => {
-            let patience = after(order.created_at, EARLIER_ROLLOUT_SECONDS);
+            let patience = after(accepted_at(order), EARLIER_ROLLOUT_SECONDS);
             return (now < patience).then(|| wait(Some(patience)));
         }
         Step::Create

@@ -44,7 +44,7 @@ impl Service {
         self.check(&resource(name))?;
         self.once(caller, "delete_hold_rule", |tx| {
             Box::pin(async {
-                match tx.delete_hold_rule(name, self.clock.now()).await? {
+                match tx.delete_hold_rule(name).await? {
                     true => Ok(()),
                     false => Err(Rejection::UnknownHoldRule(name.into()).into()),
                 }

@@ -149,7 +149,7 @@ impl Service {
             };
             return Err(Rejection::invalid(Input::Batches, stay, allowed).into());
         };
-        tx.step_back(id, stay, self.clock.now()).await?;
+        tx.step_back(id, stay).await?;
         self.note(
             tx,
             caller,
@@ -220,11 +220,11 @@ impl Service {
             return Err(Rejection::WrongState { order: id, reason }.into());
         }
         if confirm && let Some(by) = &order.hands.paused_by {
-            tx.go_on(id, self.clock.now()).await?;
+            tx.go_on(id).await?;
             let cause = format!("{} lets it go on, although {by} paused the Deployment", caller.name);
             self.note(tx, caller, &order, "batch.confirmed", &cause).await?;
         } else if confirm {
-            tx.confirm_batches(id, next + 1, self.clock.now()).await?;
+            tx.confirm_batches(id, next + 1).await?;
             self.note(
                 tx,
                 caller,

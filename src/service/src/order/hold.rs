@@ -23,7 +23,7 @@ impl Service {
                 let hold = waits_for_approval(&order)?;
                 if !hold.approved {
                     is_second_person(tx, caller, id).await?;
-                    tx.approve_order(id, &caller.name, self.clock.now()).await?;
+                    tx.approve_order(id, &caller.name).await?;
                     let message = format!("approved by {}", caller.name);
                     self.note(tx, caller, &order, "order.approved", &message).await?;
                 }
@@ -74,7 +74,7 @@ impl Service {
                     return Err(Rejection::WrongState { order: id, reason }.into());
                 };
                 if !hold.lifted {
-                    tx.lift_freeze(id, &caller.name, self.clock.now()).await?;
+                    tx.lift_freeze(id, &caller.name).await?;
                     let message = format!("let through freeze windows by {}", caller.name);
                     self.note(tx, caller, &order, "order.freeze_lifted", &message).await?;
                 }

@@ -95,7 +95,7 @@ impl Tx {
         if written.rows_affected() == 0 {
             return Ok(false);
         }
-        self.look_at_rules_again(now).await?;
+        self.look_at_rules_again().await?;
         Ok(true)
     }
 
@@ -104,11 +104,7 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn delete_hold_rule(
-        &mut self,
-        name: &str,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    pub async fn delete_hold_rule(&mut self, name: &str) -> Result<bool, StoreError> {
         let deleted =
             sqlx::query!("/* delete_hold_rule */ DELETE FROM hold_rule WHERE name = $1", name)
                 .execute(self.connection())
@@ -116,23 +112,22 @@ impl Tx {
         if deleted.rows_affected() == 0 {
             return Ok(false);
         }
-        self.look_at_rules_again(now).await?;
+        self.look_at_rules_again().await?;
         Ok(true)
     }
 
     /// Lets the executors look again at the orders that have not begun and that a rule fits, or
     /// fitted.
-    async fn look_at_rules_again(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    async fn look_at_rules_again(&mut self) -> Result<(), StoreError> {
         sqlx::query!(
             r#"/* look_at_rules_again */ WITH found AS (
                    SELECT id, batch = 0 AND kind NOT IN ('rollback', 'deploy_version', 'object_write')
                        AND fits_hold_rule(kind::text, application_id) AS fits
                    FROM change_order WHERE finished_at IS NULL AND step = 'start' ORDER BY id FOR UPDATE
                ), changed AS (
-                   UPDATE change_order o SET may_be_held = o.may_be_held OR found.fits, hold_changes = o.hold_changes + 1, run_after = $1
+                   UPDATE change_order o SET may_be_held = o.may_be_held OR found.fits, hold_changes = o.hold_changes + 1, run_after = 'epoch'
                    FROM found WHERE found.id = o.id AND (found.fits OR o.may_be_held) RETURNING o.id
-               ) SELECT pg_notify($2, id::text) AS "sent: ()" FROM changed"#,
-            now.to_sqlx() as _,
+               ) SELECT pg_notify($1, id::text) AS "sent: ()" FROM changed"#,
             ORDER_CHANNEL
         )
         .fetch_all(self.connection())

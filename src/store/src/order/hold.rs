@@ -150,17 +150,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn approve_order(
-        &mut self,
-        order: OrderId,
-        by: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn approve_order(&mut self, order: OrderId, by: &str) -> Result<(), StoreError> {
         sqlx::query!(
-            "/* approve_order */ UPDATE change_order SET approved_by = $2, hold_changes = hold_changes + 1, run_after = $3 WHERE id = $1 AND finished_at IS NULL",
+            "/* approve_order */ UPDATE change_order SET approved_by = $2, hold_changes = hold_changes + 1, run_after = 'epoch' WHERE id = $1 AND finished_at IS NULL",
             order.0,
-            by,
-            now.to_sqlx() as _
+            by
         )
         .execute(self.connection())
         .await?;
@@ -171,17 +165,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn lift_freeze(
-        &mut self,
-        order: OrderId,
-        by: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn lift_freeze(&mut self, order: OrderId, by: &str) -> Result<(), StoreError> {
         sqlx::query!(
-            "/* lift_freeze */ UPDATE change_order SET lifted_by = $2, hold_changes = hold_changes + 1, run_after = $3 WHERE id = $1 AND finished_at IS NULL",
+            "/* lift_freeze */ UPDATE change_order SET lifted_by = $2, hold_changes = hold_changes + 1, run_after = 'epoch' WHERE id = $1 AND finished_at IS NULL",
             order.0,
-            by,
-            now.to_sqlx() as _
+            by
         )
         .execute(self.connection())
         .await?;

@@ -5,6 +5,9 @@
 //! generation, so a holder that lost its lease writes nothing; on the cluster
 //! the same number is the fencing token. The lease of a holder that is known to be gone
 //! ([`crate::Presence`]) is ended before its time.
+//!
+//! When an order is due again is told by the clock of whoever writes it. One that is due at once
+//! has no such time, but `epoch`: an executor whose clock is behind takes it up at once, too.
 
 use std::time::Duration;
 
@@ -52,7 +55,7 @@ impl Store {
                       SELECT 1 FROM change_order AS earlier
                       WHERE earlier.application_id = candidate.application_id AND earlier.finalizing AND earlier.id <> candidate.id
                   )
-                ORDER BY run_after
+                ORDER BY run_after, created_at
                 LIMIT $4
                 FOR UPDATE SKIP LOCKED
             )
@@ -197,15 +200,13 @@ impl Store {
         &self,
         cluster: &ClusterId,
         order: OrderId,
-        now: Timestamp,
     ) -> Result<bool, StoreError> {
         let done = sqlx::query!(
-            "/* wake_resting */ UPDATE change_order SET run_after = least(run_after, $3)
+            "/* wake_resting */ UPDATE change_order SET run_after = 'epoch'
              WHERE id = $2 AND cluster_id = $1 AND finished_at IS NULL AND (step = 'paused' OR hands->'paused_by' IS NOT NULL)
                  AND (lease_expires_at IS NULL OR lease_expires_at < now())",
             cluster.as_str(),
-            order.0,
-            now.to_sqlx() as _
+            order.0
         )
         .execute(&self.pool)
         .await?;
@@ -240,11 +241,10 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn go_on(&mut self, order: OrderId, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn go_on(&mut self, order: OrderId) -> Result<(), StoreError> {
         sqlx::query!(
-            "/* go_on */ UPDATE change_order SET goes_on = true, run_after = $2 WHERE id = $1 AND finished_at IS NULL",
-            order.0,
-            now.to_sqlx() as _
+            "/* go_on */ UPDATE change_order SET goes_on = true, run_after = 'epoch' WHERE id = $1 AND finished_at IS NULL",
+            order.0
         )
         .execute(self.connection())
         .await?;

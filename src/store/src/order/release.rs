@@ -51,7 +51,7 @@ pub struct ReleaseRow {
 }
 
 impl Tx {
-    /// Writes a version.
+    /// Writes a version: the newest of its application, whatever the clock says.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -68,7 +68,8 @@ impl Tx {
             "/* insert_release */ WITH named AS (SELECT to_char($6 AT TIME ZONE 'UTC', 'YYYYMMDD.HH24MISS') AS text),
              taken AS (SELECT count(*) AS number FROM release, named WHERE application_id = $2 AND starts_with(version, named.text))
              INSERT INTO release (id, application_id, version, image, description, created_at, package, packages)
-             SELECT $1, $2, coalesce($3, named.text || CASE WHEN taken.number > 0 THEN '.' || taken.number ELSE '' END), $4, $5, $6, $7, $8 FROM named, taken",
+             SELECT $1, $2, coalesce($3, named.text || CASE WHEN taken.number > 0 THEN '.' || taken.number ELSE '' END), $4, $5,
+                 greatest($6, (SELECT max(created_at) + interval '1 microsecond' FROM release WHERE application_id = $2)), $7, $8 FROM named, taken",
             release.id.0,
             release.application.0,
             release.version,

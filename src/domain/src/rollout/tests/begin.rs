@@ -95,6 +95,9 @@ fn an_earlier_rollout_may_settle_first_but_not_for_ever() {
     assert_waits(&ask(&waits, unsettled.clone(), at(SOON)), Some(at(60)));
     assert_eq!(moved(ask(&waits, unsettled.clone(), at(60))).step, Step::BringUp);
     assert_eq!(moved(ask(&order, unsettled.clone(), at(60))).step, Step::BringUp);
+    // Nor for longer where the clock of the order before was ahead of this one's.
+    let younger = Order { created_at: at(1000), ..order.clone() };
+    assert_eq!(moved(ask(&younger, unsettled.clone(), at(60))).step, Step::BringUp);
     // After an aborted order what is there stays there: waiting would change nothing.
     let next = Order { snapshot: Some(snapshot()), ..order };
     let mut resting = unsettled;
