@@ -8,6 +8,7 @@
 //! An order never leaves a final state. The schema repeats these rules as CHECK
 //! constraints. Pure data; only `edas` knows the numbers of EDAS.
 
+mod before;
 pub mod hands;
 pub mod hold;
 pub mod intent;
@@ -20,11 +21,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use before::DeploymentBefore;
+
 use super::{ApplicationId, BatchId, ClusterId, Input, OrderId, ReleaseId};
 use crate::{
     guard::Guardrails,
     order::{hands::Hands, hold::Hold, intent::Intent, outage::OutageClock, plan::Strategy},
-    template::{settings::BorrowedSettings, spec::SpecChange},
+    template::spec::SpecChange,
 };
 
 /// What an order does.
@@ -308,18 +311,6 @@ impl Default for FailurePolicy {
     fn default() -> Self {
         Self { grace_seconds: 60, restarts: 1, watch_seconds: 0, roll_back: true }
     }
-}
-
-/// The Deployment as it was before an order touched it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DeploymentBefore {
-    pub template: Value,
-    pub replicas: i32,
-    pub settings: BorrowedSettings,
-    /// Who owned the fields of its spec, as [`crate::template::ownership::of_spec`] lists
-    /// them; null = not known.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub owners: Value,
 }
 
 impl Target {

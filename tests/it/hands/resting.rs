@@ -6,6 +6,8 @@ on_both_clusters!(
     what_somebody_set_and_released_on_a_release_that_rested_is_what_comes_back,
     an_image_that_somebody_set_on_a_canary_and_let_go_is_the_version_before_the_next_release,
     what_is_set_while_an_aborted_release_comes_to_rest_is_kept_for_the_one_that_waits,
+    what_somebody_takes_away_on_a_release_that_rested_stays_away,
+    what_somebody_takes_away_on_a_release_that_rested_stays_away_on_the_way_back,
 );
 
 async fn has_ended(app: &App, order: OrderId) {
@@ -91,4 +93,46 @@ async fn what_is_set_while_an_aborted_release_comes_to_rest_is_kept_for_the_one_
     let done = app.service.order(second).await.unwrap();
     assert_eq!(done.state, State::Succeeded, "{done:#?}");
     assert_eq!(spec(&app).await["minReadySeconds"], 2, "theirs, although the order came before");
+}
+
+/// A release that was stopped half way, on settings of the user's that somebody takes away then.
+async fn without_settings(app: &App) -> OrderId {
+    let application = app.create("web", 4).await;
+    let theirs = json!({ "minReadySeconds": 1, "progressDeadlineSeconds": 900 });
+    hand(app, "kubectl-edit", json!({ "spec": theirs })).await;
+    let first = app.deploy(application, NEW, manual(2)).await;
+    crate::waiting::at_rest(app, first).await;
+    app.service.abort(&caller(), first).await.unwrap();
+    has_ended(app, first).await;
+    let live = spec(app).await;
+    assert_eq!(
+        (&live["minReadySeconds"], &live["progressDeadlineSeconds"]),
+        (&json!(1), &json!(900))
+    );
+    // Kubernetes leaves the one out, and notes no owner of it; the other one has a default.
+    let away = json!({ "minReadySeconds": 0, "progressDeadlineSeconds": null });
+    hand(app, "kubectl-edit", json!({ "spec": away })).await;
+    first
+}
+
+async fn is_without_settings(app: &App, order: OrderId) {
+    has_ended(app, order).await;
+    let done = app.service.order(order).await.unwrap();
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
+    let live = spec(app).await;
+    let found = (&live["minReadySeconds"], &live["progressDeadlineSeconds"], &live["paused"]);
+    assert_eq!(found, (&Value::Null, &json!(600), &Value::Null));
+}
+
+async fn what_somebody_takes_away_on_a_release_that_rested_stays_away(app: App) {
+    let first = without_settings(&app).await;
+    let application = app.service.order(first).await.unwrap().application;
+    let next = app.deploy(application, "shop/web:3.0", batches(2)).await;
+    is_without_settings(&app, next).await;
+}
+
+async fn what_somebody_takes_away_on_a_release_that_rested_stays_away_on_the_way_back(app: App) {
+    let first = without_settings(&app).await;
+    let back = app.service.roll_back(&caller(), first).await.unwrap();
+    is_without_settings(&app, back).await;
 }

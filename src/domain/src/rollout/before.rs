@@ -14,10 +14,12 @@ pub(in crate::rollout) fn snapshot(order: &Order, view: &DeploymentView) -> Depl
             replicas: view.replicas,
             settings: own_settings(view).clone(),
             owners: view.owners.clone(),
+            left_min_ready: None,
         };
-        return hands::with_what_others_set(&now, view);
+        return hands::with_what_others_set(&now, view, Some(now.left_min_ready_seconds()));
     };
-    let mut before = hands::with_what_others_set(resting, view);
+    let left = Some(resting.left_min_ready_seconds());
+    let mut before = hands::with_what_others_set(resting, view, left);
     if is_resumed(order, view) {
         before.template.clone_from(&view.template);
     }

@@ -185,19 +185,20 @@ pub(in crate::rollout) fn before(order: &Order, view: &DeploymentView) -> Option
         return Some(snapshot.clone());
     }
     if is_at_its_end {
-        return Some(with_what_others_set(snapshot, view));
+        return Some(with_what_others_set(snapshot, view, order.hands.written.min_ready_seconds));
     }
     Some(taken_over(snapshot, view, &edits(&order.hands.written, view)).before)
 }
 
 /// The same of an order that ended and comes to rest, by who owns each field; none where nobody
-/// set anything.
+/// set anything. It knows what it wrote itself.
 pub(in crate::rollout) fn set_since_its_end(
     order: &Order,
     view: &DeploymentView,
 ) -> Option<DeploymentBefore> {
     let snapshot = order.snapshot.as_ref()?;
-    let before = with_what_others_set(snapshot, view);
+    let written = order.hands.written.min_ready_seconds;
+    let before = with_what_others_set(snapshot, view, written);
     (before != *snapshot).then_some(before)
 }
 

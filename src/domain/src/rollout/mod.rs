@@ -452,8 +452,7 @@ fn min_ready_seconds(order: &Order) -> i32 {
 
 /// The same on top of these settings of the user.
 fn min_ready_seconds_of(order: &Order, own: &BorrowedSettings) -> i32 {
-    let asked = order.target.min_ready_seconds.filter(|_| !order.hands.min_ready_by_hand);
-    asked.unwrap_or(own.min_ready_seconds)
+    order.asked_min_ready_seconds().unwrap_or(own.min_ready_seconds)
 }
 
 /// When what an order that begins waits for began. It is made younger than those before it where

@@ -34,7 +34,8 @@ pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Times
         return wait(Some(until));
     }
     let replicas = order.target.replicas.unwrap_or(view.replicas);
-    let before = hands::with_what_others_set(snapshot, view);
+    let left = Some(snapshot.left_min_ready_seconds());
+    let before = hands::with_what_others_set(snapshot, view, left);
     // They may change once more before the change is made.
     let change = match change::roll_back(order, &before) {
         Change::Patch(patch) if now < until => Change::Patch(Patch { counted: true, ..patch }),

@@ -101,6 +101,7 @@ fn snapshot() -> DeploymentBefore {
         replicas: PODS,
         settings: own(),
         owners: Value::Null,
+        left_min_ready: None,
     }
 }
 

@@ -37,7 +37,8 @@ impl Service {
                     let message = format!("aborted by {}", caller.name);
                     tx.abort_order(&order, order.rests_on_abort(), &message, now).await?;
                     if let (true, Some(snapshot)) = (order.rests_on_abort(), &order.snapshot) {
-                        tx.keep_resting_snapshot(order.application, Some(snapshot)).await?;
+                        let left = order.leaves(snapshot);
+                        tx.keep_resting_snapshot(order.application, Some(&left)).await?;
                     }
                     self.note(tx, caller, &order, ABORTED, &message).await?;
                 }

@@ -84,7 +84,7 @@ impl Service {
             kind: failed.kind,
             strategy: failed.strategy,
             target,
-            snapshot: resting.or(failed.snapshot),
+            snapshot: resting.or(failed.snapshot.as_ref().map(|it| failed.leaves(it))),
             rolls_back: None,
             description: &description,
             notes: &[],

@@ -115,9 +115,9 @@ impl Store {
             (State::Failed, _) if step.keeps_way_back() || transition.gives_back() => {
                 let snapshot = transition.snapshot.as_ref().or(order.snapshot.as_ref());
                 let is_left = transition.gives_back();
-                let kept = snapshot.filter(|_| !is_left);
+                let kept = snapshot.filter(|_| !is_left).map(|it| order.leaves(it));
                 if kept.is_some() || is_left {
-                    tx.keep_resting_snapshot(order.application, kept).await?;
+                    tx.keep_resting_snapshot(order.application, kept.as_ref()).await?;
                 }
             }
             _ => {}

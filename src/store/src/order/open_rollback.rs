@@ -44,7 +44,12 @@ impl Tx {
         now: Timestamp,
     ) -> Result<OrderId, StoreError> {
         let id = OrderId::new();
-        let snapshot = order.snapshot.clone();
+        // What it left behind is known where it wrote anything.
+        let left = |before: DeploymentBefore| match order.template {
+            Some(_) => order.leaves(&before),
+            None => before,
+        };
+        let snapshot = order.snapshot.clone().map(left);
         let (release, template) = if order.only_scales() {
             (None, TemplateSource::Unchanged)
         } else {

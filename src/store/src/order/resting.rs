@@ -14,7 +14,7 @@ impl Tx {
         order: &Order,
         before: &DeploymentBefore,
     ) -> Result<(), StoreError> {
-        self.keep_resting_snapshot(order.application, Some(before)).await?;
+        self.keep_resting_snapshot(order.application, Some(&order.leaves(before))).await?;
         let waiting = sqlx::query!(
             "/* waiting_snapshot */ SELECT id, snapshot FROM change_order
              WHERE application_id = $1 AND id <> $2 AND finished_at IS NULL AND step = 'start' AND snapshot IS NOT NULL FOR UPDATE",

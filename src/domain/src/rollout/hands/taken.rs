@@ -21,7 +21,7 @@ pub(super) fn taken_over(
     edits: &[Edit],
 ) -> Taken {
     let Taken { before, fitted } = with_edits(snapshot, view, edits);
-    Taken { before: with_what_others_set(&before, view), fitted }
+    Taken { before: with_what_others_set(&before, view, None), fitted }
 }
 
 fn with_edits(snapshot: &DeploymentBefore, view: &DeploymentView, edits: &[Edit]) -> Taken {
@@ -74,10 +74,12 @@ pub(super) fn beside(
 
 /// The Deployment before an order that begins, with what others set since that was noted. What
 /// Sluice borrows it owns alone, so what another owns has that one's value. `paused` is left
-/// out: an order that begins overrules it, and a resume leaves no owner.
+/// out: an order that begins overrules it, and a resume leaves no owner. `minReadySeconds` 0 has
+/// none either, as it counts as not set: it is somebody's where Sluice `left` another number.
 pub(in crate::rollout) fn with_what_others_set(
     snapshot: &DeploymentBefore,
     view: &DeploymentView,
+    left: Option<i32>,
 ) -> DeploymentBefore {
     let own = &snapshot.settings;
     let before = Written {
@@ -87,7 +89,9 @@ pub(in crate::rollout) fn with_what_others_set(
         strategy: Some(own.strategy.clone()),
     };
     let mut edits = edits(&before, view);
-    edits.retain(|edit| edit.by.is_some());
+    let is_unset =
+        |edit: &Edit| edit.path == MIN_READY && edit.theirs == 0 && left.is_some_and(|it| it != 0);
+    edits.retain(|edit| edit.by.is_some() || is_unset(edit));
     with_edits(snapshot, view, &edits).before
 }
 

@@ -181,3 +181,20 @@ fn an_aborted_release_is_at_rest_once_the_controller_has_seen_it() {
         assert_eq!((ended.state, ended.step, ended.effect), (State::Aborted, Step::Done, None));
     }
 }
+
+#[rstest]
+#[case::where_the_gate_was(GATE_SECONDS, Some(0))]
+#[case::where_the_order_had_set_none(0, None)]
+fn no_seconds_that_somebody_sets_while_an_aborted_release_comes_to_rest_are_the_users(
+    #[case] written: i32,
+    #[case] users: Option<i32>,
+) {
+    let mut order = aborted_at(Step::PauseInPlace);
+    order.hands.written.min_ready_seconds = Some(written);
+    let mut view = shown(3, None, 7);
+    // Kubernetes leaves 0 out, and then notes no owner.
+    (view.settings.min_ready_seconds, view.settings.paused) = (0, true);
+    let stopping = moved(ask(&order, view, at(SOON)));
+    let before = stopping.snapshot.as_ref().map(|before| before.settings.min_ready_seconds);
+    assert_eq!((stopping.step, before), (Step::PauseInPlace, users));
+}

@@ -106,6 +106,34 @@ fn an_earlier_rollout_may_settle_first_but_not_for_ever() {
     assert_eq!((transition.step, transition.snapshot), (Step::BringUp, Some(snapshot())));
 }
 
+#[rstest]
+#[case::by_hand(None, 0, 0)]
+#[case::by_hand_where_the_order_before_asked_for_some(Some(30), 0, 0)]
+#[case::as_the_order_before_asked(Some(30), 30, 5)]
+#[case::none_as_the_order_before_asked(Some(0), 0, 5)]
+fn a_release_at_rest_has_the_users_seconds_also_where_somebody_set_none(
+    #[case] left_min_ready: Option<i32>,
+    #[case] live: i32,
+    #[case] users: i32,
+) {
+    let resting = DeploymentBefore { left_min_ready, ..snapshot() };
+    let order = accepted(Kind::Deploy, in_batches(3, AUTOMATIC), PODS);
+    let order = Order { snapshot: Some(resting), ..order };
+    let mut view = untouched();
+    // Kubernetes leaves 0 out, and then notes no owner.
+    (view.settings.min_ready_seconds, view.settings.paused) = (live, true);
+    view.settings.strategy = rolling(1, 0);
+    let own = BorrowedSettings { min_ready_seconds: users, ..own() };
+    let begun = moved(ask(&order, view.clone(), at(SOON)));
+    let before = DeploymentBefore { settings: own.clone(), left_min_ready, ..snapshot() };
+    assert_eq!(begun.snapshot, Some(before));
+    assert_eq!(patch(&begun).borrow, Borrow::Borrowed(own.clone()));
+    // The way back from there has them, too.
+    let order = Order { rolls_back: Some(OrderId::new()), kind: Kind::Rollback, ..order };
+    let back = moved(ask(&order, view, at(SOON)));
+    assert_eq!((back.step, patch(&back).min_ready_seconds), (Step::RollBack, Some(users)));
+}
+
 #[test]
 fn what_somebody_let_go_after_an_aborted_order_is_the_version_before_the_next() {
     let order =
