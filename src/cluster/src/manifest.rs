@@ -188,7 +188,9 @@ const GENERATION: &str = "/metadata/generation";
 /// Whether `live` is what `patch` was decided for.
 pub(super) fn is_expected(live: &Value, patch: &Patch) -> bool {
     let uid = live["metadata"]["uid"].as_str().unwrap_or_default();
+    let replicas = live["spec"]["replicas"].as_i64().and_then(|it| i32::try_from(it).ok());
     patch.is_expected(uid, &settings(live), &live["spec"]["template"])
+        && patch.is_planned_for(replicas.unwrap_or(1))
 }
 
 /// The JSON Patch that makes `patch` to `live`.
@@ -421,7 +423,12 @@ mod tests {
         before["spec"]["paused"] = json!(false);
         before["spec"]["progressDeadlineSeconds"] = json!(600);
         before["metadata"]["generation"] = json!(3);
-        let expects = Expected { uid: "u1".into(), settings: settings(&before), template: None };
+        let expects = Expected {
+            uid: "u1".into(),
+            settings: settings(&before),
+            template: None,
+            replicas: None,
+        };
         let first =
             Expected { template: Some(before["spec"]["template"].clone()), ..expects.clone() };
         let fence = annotation(FENCE_ANNOTATION);

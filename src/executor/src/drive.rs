@@ -311,6 +311,7 @@ impl Executor {
                     uid: view.uid.clone(),
                     settings: view.settings.clone(),
                     template: Some(view.template.clone()),
+                    replicas: None,
                 };
                 (&intent.effect.clone().standing_on(expected), true)
             }

@@ -200,6 +200,10 @@ pub struct Expected {
     /// that somebody sets meanwhile is not overwritten unseen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Value>,
+    /// `spec.replicas`, as it was, of the first patch of a release in batches: the same batch is
+    /// another number of pods where it is another one. None = any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
 }
 
 impl Patch {
@@ -230,6 +234,13 @@ impl Patch {
 }
 
 impl Patch {
+    /// Whether this was decided for a Deployment with so many pods.
+    #[must_use]
+    pub fn is_planned_for(&self, replicas: i32) -> bool {
+        let planned = self.expects.as_ref().and_then(|expected| expected.replicas);
+        planned.is_none_or(|planned| planned == replicas)
+    }
+
     /// Whether this is for the Deployment with this `metadata.uid`.
     #[must_use]
     pub fn is_for(&self, uid: &str) -> bool {

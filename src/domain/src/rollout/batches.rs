@@ -103,7 +103,8 @@ pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Times
         transition.snapshot = Some(snapshot);
         return transition.because(format!("going on from batch {}", order.batch + 1)).decided();
     }
-    let mut transition = begin_batch(order, &snapshot, view, 0, replicas, true);
+    let planned = Order { snapshot: Some(snapshot.clone()), ..order.clone() };
+    let mut transition = begin_batch(&planned, &snapshot, view, 0, replicas, true);
     transition.snapshot = Some(snapshot);
     transition.decided()
 }

@@ -20,6 +20,10 @@ pub(in crate::rollout) fn snapshot(order: &Order, view: &DeploymentView) -> Depl
     };
     let left = Some(resting.left_min_ready_seconds());
     let mut before = hands::with_what_others_set(resting, view, left);
+    if order.batch == 0 && !order.only_scales() {
+        // Its batches are shares of the pods that it finds.
+        before.replicas = view.replicas;
+    }
     if is_resumed(order, view) {
         before.template.clone_from(&view.template);
     }

@@ -149,7 +149,10 @@ pub(in crate::rollout) fn note(order: &Order, facts: &Facts, transition: &mut Tr
             let is_first = order.template.is_none() && patch.template.is_some();
             let template =
                 (is_first && order.kind != Kind::Rollback).then(|| view.template.clone());
-            patch.expects = Some(Expected { uid: view.uid.clone(), settings, template });
+            // A number of its own it brings with it.
+            let is_share = is_first && patch.replicas.is_none() && order.strategy.count() > 1;
+            let replicas = is_share.then_some(view.replicas);
+            patch.expects = Some(Expected { uid: view.uid.clone(), settings, template, replicas });
         }
     }
     transition.hands = (hands != order.hands).then_some(hands);

@@ -6,6 +6,7 @@
 //! `old`, an order that releases `new` in three batches, begun at second 0.
 
 mod aborted;
+mod another_number;
 mod begin;
 mod borrowed;
 mod delete;

@@ -74,6 +74,7 @@ fn given_back_beside(change: &Patch, before: &BorrowedSettings, view: &Deploymen
             uid: view.uid.clone(),
             settings: view.settings.clone(),
             template: None,
+            replicas: None,
         }),
         ..change.clone()
     };
@@ -157,6 +158,9 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
             .because(format!("pods of batch {} are not Ready any more: old ones stay", index + 1))
             .decided();
     }
+    if edits.is_empty() && !patch.is_planned_for(view.replicas) {
+        return for_another_number(order, patch, view, now);
+    }
     if !expected.settings.paused && view.settings.paused && patch.paused != Some(true) {
         let mut rest = rest(order, view, Some(change::fence()));
         // What was not made is not what the order wrote: the rest is not somebody else's doing.
@@ -168,6 +172,23 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
         return rest;
     }
     answer(order, view, &edits, now)
+}
+
+/// The first patch of a release in batches, where the Deployment has another number of pods than
+/// it was decided for: by another hand, or by an order before it whose last write came late.
+fn for_another_number(
+    order: &Order,
+    patch: &Patch,
+    view: &DeploymentView,
+    now: Timestamp,
+) -> Decision {
+    if view.written_by == Some(order.id) {
+        // It was made, and its answer was lost: the plan follows the number once that is known.
+        let again = Change::Patch(patch.clone());
+        return Transition::new(order, order.state, order.step).with(again).decided();
+    }
+    let afresh = Order { step: Step::Start, intent: None, ..order.clone() };
+    batches::start(&afresh, view, now)
 }
 
 /// Whether the Deployment has the strategy that the patch brings.

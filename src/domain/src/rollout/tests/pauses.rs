@@ -121,7 +121,7 @@ fn what_was_decided_and_not_made_before_a_pause_is_not_taken_for_somebody_elses(
     order.hands.written.strategy = Some(rolling(json!(0), json!("30%")));
     let effect = Change::Patch(Patch {
         strategy: order.hands.written.strategy.clone(),
-        expects: Some(Expected { uid: "uid".into(), settings, template: None }),
+        expects: Some(Expected { uid: "uid".into(), settings, template: None, replicas: None }),
         ..Patch::default()
     });
     order.intent = Some(Intent { effect: effect.into(), applied: None });
@@ -146,6 +146,7 @@ fn a_change_that_comes_just_after_a_pause_does_not_lift_it() {
                 uid: "uid".into(),
                 settings: view.settings.clone(),
                 template: None,
+                replicas: None,
             }),
             ..Patch::default()
         };
