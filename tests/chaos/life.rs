@@ -257,6 +257,7 @@ impl Life {
             Operation::Stall => self.stall().await,
             Operation::GoOn => self.stalled.iter().for_each(|worker| worker.line.go_on()),
             Operation::Pass(seconds) => self.pass(seconds).await,
+            Operation::SetClockBack(seconds) => self.clock.advance(-seconds),
             Operation::LoseDatabase => self.lose_database().await,
             Operation::Rest => self.rest().await,
         }

@@ -57,6 +57,8 @@ pub enum Operation {
     GoOn,
     /// Seconds pass.
     Pass(i64),
+    /// The clock of the servers is set back by so many seconds; that of the cluster is not.
+    SetClockBack(i64),
     /// Postgres ends all connections, whatever they are doing.
     LoseDatabase,
     /// The order comes to rest, or ends.
@@ -107,7 +109,14 @@ impl Plan {
         let count = chance.random_range(10..=20);
         // Half of the lives know no hands but those of people who wait for their turn.
         let hands = if chance.random_ratio(1, 2) { 30 } else { 0 };
-        let acts = (0..count).map(|_| Act::at_random(&mut chance, hands)).collect();
+        let mut acts: Vec<Act> = (0..count).map(|_| Act::at_random(&mut chance, hands)).collect();
+        // Drawn last: the other operations of a seed stay what they were without these.
+        if chance.random_ratio(1, 3) {
+            for _ in 0..chance.random_range(1..=2) {
+                let operation = Operation::SetClockBack(chance.random_range(1..=300));
+                acts.insert(chance.random_range(0..=acts.len()), Act { operation, then: 0 });
+            }
+        }
         Self { seed, replicas, rolls_back, acts }
     }
 }
