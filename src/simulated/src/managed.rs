@@ -80,26 +80,38 @@ const SYSTEM: [&str; 11] = [
 /// The fields that are new or different, and those that are gone; none when
 /// there is no difference.
 fn changed_fields(before: &Value, after: &Value) -> Option<(Value, Value)> {
-    let owned = |object: &Value| {
-        let mut object = object.clone();
-        if let Some(map) = object.as_object_mut() {
-            map.retain(|key, _| key != "apiVersion" && key != "kind");
-            if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
-                metadata.retain(|key, _| !SYSTEM.contains(&key.as_str()));
-                if metadata.is_empty() {
-                    map.remove("metadata");
-                }
-            }
-        }
-        object
-    };
-    let (before, after) = (owned(before), owned(after));
-    let changed = difference(&before, &after);
-    let removed = difference(&after, &before);
+    let metadata = (owned_metadata(before), owned_metadata(after));
+    let changed = owned_difference((before, &metadata.0), (after, &metadata.1));
+    let removed = owned_difference((after, &metadata.1), (before, &metadata.0));
     // What both sides have with different values is no removal.
     let mut gone = removed;
     subtract(&mut gone, &changed);
     (!is_empty(&changed) || !is_empty(&gone)).then_some((changed, gone))
+}
+
+/// The metadata of an object that somebody can own. The rest of an object is compared where
+/// it is: most of it is the same before and after.
+fn owned_metadata(object: &Value) -> Value {
+    let all = object["metadata"].as_object().into_iter().flatten();
+    let owned = all.filter(|(key, _)| !SYSTEM.contains(&key.as_str()));
+    Value::Object(owned.map(|(key, value)| (key.clone(), value.clone())).collect())
+}
+
+/// [`difference`] of two objects, each with the metadata of it that somebody can own.
+fn owned_difference(before: (&Value, &Value), after: (&Value, &Value)) -> Value {
+    let mut set = Map::new();
+    for (key, value) in after.0.as_object().into_iter().flatten() {
+        let (old, new) = match key.as_str() {
+            "apiVersion" | "kind" => continue,
+            "metadata" if is_empty(after.1) => continue,
+            "metadata" => (before.1, after.1),
+            _ => (before.0.get(key).unwrap_or(&Value::Null), value),
+        };
+        if let Some(fields) = inner_difference(old, new) {
+            set.insert(format!("f:{key}"), fields);
+        }
+    }
+    Value::Object(set)
 }
 
 /// The fields of `after` that `before` does not have just so, as a field set.

@@ -383,18 +383,17 @@ impl World {
         let gone = text(&object, "/metadata/deletionTimestamp").is_some()
             && field::items(&object, "/metadata/finalizers").is_empty()
             && !matches!(key.kind, Kind::Pod | Kind::Namespace);
-        let last = Arc::new(object.clone());
-        self.put(key, object);
+        let written = self.put(key, object);
         if gone {
             self.remove(key);
         }
-        self.objects.get(key).cloned().unwrap_or(last)
+        // What follows from a write may have written it, too.
+        self.objects.get(key).cloned().or(written).unwrap_or_else(|| Arc::clone(before))
     }
 
-    fn put(&mut self, key: &Key, object: Value) {
-        let Some(change) = self.objects.put(key, object) else {
-            return;
-        };
+    /// What was written; none where it is there already with just these contents.
+    fn put(&mut self, key: &Key, object: Value) -> Option<Arc<Value>> {
+        let change = self.objects.put(key, object)?;
         let (version, action, object) = (change.version, change.action, Arc::clone(&change.object));
         let before = change.before.clone();
         if let Some(before) = before {
@@ -402,6 +401,7 @@ impl World {
         }
         reaction::to_change(self, action, key, &object);
         self.tell(version);
+        Some(object)
     }
 
     fn tell(&mut self, version: u64) {
