@@ -27,8 +27,9 @@ pub struct Lease {
 
 impl Store {
     /// Leases at most `limit` orders of the cluster that are due at `now` and that nobody
-    /// else holds; none if another cluster is on record under its id. An order waits while
-    /// an earlier order of its application is finalizing. Where `scope` names namespaces,
+    /// else holds, the oldest first: one on its way goes before those that begin. None if another
+    /// cluster is on record under its id. An order waits while an earlier order of its application
+    /// is finalizing. Where `scope` names namespaces,
     /// orders elsewhere are left alone.
     ///
     /// # Errors
@@ -55,7 +56,7 @@ impl Store {
                       SELECT 1 FROM change_order AS earlier
                       WHERE earlier.application_id = candidate.application_id AND earlier.finalizing AND earlier.id <> candidate.id
                   )
-                ORDER BY run_after, created_at
+                ORDER BY created_at, id
                 LIMIT $4
                 FOR UPDATE SKIP LOCKED
             )
