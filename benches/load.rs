@@ -49,7 +49,7 @@ const POLLED: usize = 100;
 const MOST_TIME: Duration = Duration::from_secs(60);
 
 /// Applications whose orders are driven at once.
-const DRIVEN: usize = 100;
+const DRIVEN: usize = 300;
 
 /// The numbers of pods of the release that is counted, and of all others.
 const COUNTED_PODS: i32 = 9;
@@ -192,10 +192,10 @@ impl Bench {
             applications.push(create(client, &format!("driven-{number}"), DRIVEN_PODS).await);
         }
         data::wait_until_ended(&self.pool).await;
-        let (mut rates, mut cpu) = (Vec::new(), Vec::new());
+        let (mut rates, mut cpu, mut postgres_cpu) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..self.runs {
+            let before = (server.cpu(), program::postgres_cpu(&self.pool).await);
             let (next, begun) = (Arc::new(AtomicU64::new(0)), Instant::now());
-            let before = server.cpu();
             let mut tasks = JoinSet::new();
             for _ in 0..8 {
                 let mut client = server.client(&self.key).await;
@@ -211,11 +211,14 @@ impl Bench {
             tasks.join_all().await;
             data::wait_until_ended(&self.pool).await;
             rates.push(DRIVEN as f64 / begun.elapsed().as_secs_f64());
-            cpu.push((server.cpu() - before) / DRIVEN as f64 * 1000.0);
+            let each = |seconds: f64| seconds / DRIVEN as f64 * 1000.0;
+            cpu.push(each(server.cpu() - before.0));
+            postgres_cpu.push(each(program::postgres_cpu(&self.pool).await - before.1));
         }
         server.stop().await;
         let figures = json!({
-            "orders": DRIVEN, "orders_per_second": median(&rates), "program_cpu_ms_of_an_order": median(&cpu), "runs": rates,
+            "orders": DRIVEN, "orders_per_second": median(&rates), "program_cpu_ms_of_an_order": median(&cpu),
+            "postgres_cpu_ms_of_an_order": median(&postgres_cpu), "runs": rates,
         });
         self.note("orders driven to their end, 3 batches, 3 pods", figures);
     }
