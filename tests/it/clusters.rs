@@ -170,7 +170,7 @@ async fn no_work_is_handed_out_for_another_cluster_or_to_who_sees_another_one(po
                 .is_empty()
         );
         assert!(store.claim_cluster_query(wrong).await.unwrap().is_none());
-        assert!(store.claim_precheck_request(wrong).await.unwrap().is_none());
+        assert!(store.claim_precheck_requests(wrong, 9).await.unwrap().is_empty());
         assert!(
             store.claim_object_write(wrong, &domain::rights::Scope::Whole).await.unwrap().is_none()
         );

@@ -109,7 +109,7 @@ const BESIDE: [&str; 19] = [
     "database: answer_precheck_request",
     "database: claim_cluster_query",
     "database: claim_object_write",
-    "database: claim_precheck_request",
+    "database: claim_precheck_requests",
     "database: commit forget_moved_on",
     "database: commit prune_object_writes",
     "database: heartbeat",

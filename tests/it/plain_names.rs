@@ -357,7 +357,8 @@ async fn questions_of_a_database_of_before_are_answered_and_read(pool: PgPool) {
         report("existing").await.unwrap().existing.unwrap().template["metadata"]["annotations"]["verdict"],
         "v"
     );
-    let (_, proposal) = store.claim_precheck_request(&known).await.unwrap().unwrap();
+    let claimed = store.claim_precheck_requests(&known, 1).await.unwrap().pop();
+    let (_, proposal) = claimed.unwrap().unwrap();
     assert_eq!((proposal.target.max_unavailable, proposal.target.failure_policy), (1, POLICY));
     assert_eq!(
         proposal.target.source,

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use domain::order::State;
+use futures::future::join_all;
 use sqlx::PgPool;
 use syn::{Expr, Token, punctuated::Punctuated, visit::Visit};
 
@@ -131,7 +132,7 @@ fn no_statement_on_work_forgets_the_cluster() {
     handing.sort();
     assert_eq!(
         handing,
-        ["acquire", "claim_cluster_query", "claim_object_write", "claim_precheck_request"],
+        ["acquire", "claim_cluster_query", "claim_object_write", "claim_precheck_requests"],
         "all that hands out work was looked at"
     );
     exempt.sort();
@@ -164,7 +165,7 @@ const PACED: [(&str, usize); 5] = [
 const ASIDE: [&str; 11] = [
     "claim_cluster_query",
     "claim_object_write",
-    "claim_precheck_request",
+    "claim_precheck_requests",
     "heartbeat",
     "identities",
     "look_for_gone",
@@ -221,4 +222,34 @@ async fn driving_a_release_takes_few_statements_and_changes_the_application_once
     // The end changes it once; what is seen of its pods meanwhile, once a second at most.
     assert_eq!(of_end, 1);
     assert!(usize::try_from(all).unwrap() <= 2 + seconds, "{all} changes in {seconds} s");
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn many_orders_at_once_are_looked_for_together(pool: PgPool) {
+    const ORDERS: usize = 20;
+    sent::count();
+    let app = App::start(own_pool(&pool).await).await;
+    let mut applications = Vec::new();
+    for number in 0..ORDERS {
+        applications.push(app.create(&format!("web-{number}"), 2).await);
+    }
+    sent::count();
+    let begun = std::time::Instant::now();
+    let deployed = applications.iter().map(|it| app.deploy(*it, "shop/web:2.0", batches(2)));
+    for order in join_all(deployed).await {
+        assert_eq!(app.end_of(order).await.state, State::Succeeded);
+    }
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+    let sent = sent::since();
+    let count = |name: &str| sent.iter().filter(|it| *it == name).count();
+    let prechecks = count("send_precheck_request");
+    assert_eq!(prechecks, ORDERS, "each release is checked");
+    // Asked at the start, and once its answer is old.
+    let due = count("next_due");
+    assert!(due <= 2 + seconds, "{due} times in {seconds} s: {sent:?}");
+    // Not again for each that was claimed or answered; and without a wake-up once a second.
+    for name in ["claim_precheck_requests", "claim_cluster_query", "claim_object_write"] {
+        let claims = count(name);
+        assert!(claims <= 1 + prechecks + seconds, "{claims} times {name} in {seconds} s");
+    }
 }

@@ -18,62 +18,81 @@ use domain::{
 };
 use store::{ClusterQuery, PrecheckRequestId, StoreError};
 
-/// Requests answered at once.
+/// Requests of a kind that are answered at once.
 const AT_ONCE: usize = 16;
 
 /// Longest sleep between two searches for requests, should no wake-up arrive.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// The requests of each kind that are being answered.
+#[derive(Default)]
+struct Answering {
+    prechecks: JoinSet<()>,
+    queries: JoinSet<()>,
+    writes: JoinSet<()>,
+}
+
+impl Answering {
+    fn forget_ended(&mut self) {
+        for kind in [&mut self.prechecks, &mut self.queries, &mut self.writes] {
+            while kind.try_join_next().is_some() {}
+        }
+    }
+}
+
 impl Executor {
     /// Answers requests, for ever.
     pub(super) async fn answer_requests(self: Arc<Self>) {
-        let mut running = JoinSet::new();
+        let mut answering = Answering::default();
         loop {
             let asked = self.asked.notified();
-            while running.len() < AT_ONCE
-                && self.cluster.is_reachable()
+            answering.forget_ended();
+            if self.cluster.is_reachable()
                 && let Some(cluster) = self.known()
+                && let Err(error) = self.claim(&cluster, &mut answering).await
             {
-                match self.claim(&cluster, &mut running).await {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => {
-                        tracing::warn!(%error, "could not look for requests");
-                        break;
-                    }
-                }
+                tracing::warn!(%error, "could not look for requests");
             }
             tokio::select! {
                 () = asked => {}
-                Some(_) = running.join_next(), if !running.is_empty() => {}
+                Some(_) = answering.prechecks.join_next(), if answering.prechecks.len() >= AT_ONCE => {}
+                Some(_) = answering.queries.join_next(), if answering.queries.len() >= AT_ONCE => {}
+                Some(_) = answering.writes.join_next(), if answering.writes.len() >= AT_ONCE => {}
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
         }
     }
 
-    /// Claims one open request of each kind; false = there is none.
+    /// Claims open requests, of each kind until there is none or enough are answered. Each is
+    /// begun before the next one is claimed, which may fail.
     async fn claim(
         self: &Arc<Self>,
         cluster: &KnownCluster,
-        running: &mut JoinSet<()>,
-    ) -> Result<bool, StoreError> {
-        let mut any = false;
-        // Each is begun before the next one is claimed, which may fail.
-        if let Some((id, proposal)) = self.store.claim_precheck_request(cluster).await? {
-            running.spawn(self.clone().answer(id, proposal));
-            any = true;
+        answering: &mut Answering,
+    ) -> Result<(), StoreError> {
+        let most = AT_ONCE - answering.prechecks.len();
+        if most > 0 {
+            for claimed in self.store.claim_precheck_requests(cluster, most).await? {
+                match claimed {
+                    Ok((id, proposal)) => {
+                        answering.prechecks.spawn(self.clone().answer(id, proposal));
+                    }
+                    Err(error) => tracing::warn!(%error, "a precheck request cannot be read"),
+                }
+            }
         }
-        if let Some(query) = self.store.claim_cluster_query(cluster).await? {
-            running.spawn(self.clone().answer_query(query));
-            any = true;
-        }
-        if let Some(object_write) =
-            self.store.claim_object_write(cluster, self.cluster.scope()).await?
+        while answering.queries.len() < AT_ONCE
+            && let Some(query) = self.store.claim_cluster_query(cluster).await?
         {
-            running.spawn(self.clone().run_object_write(object_write));
-            any = true;
+            answering.queries.spawn(self.clone().answer_query(query));
         }
-        Ok(any)
+        while answering.writes.len() < AT_ONCE
+            && let Some(object_write) =
+                self.store.claim_object_write(cluster, self.cluster.scope()).await?
+        {
+            answering.writes.spawn(self.clone().run_object_write(object_write));
+        }
+        Ok(())
     }
 
     async fn answer_query(self: Arc<Self>, query: ClusterQuery) {

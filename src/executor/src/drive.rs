@@ -119,6 +119,7 @@ impl Executor {
                 if let Err(error) = self.store.give_back(drive.lease, due, &drive.order).await {
                     tracing::warn!(%error, "the lease could not be given back, and runs out by itself");
                 }
+                self.with_upcoming(|upcoming| upcoming.note(due));
             }
         }
     }

@@ -17,12 +17,13 @@ mod object_write;
 mod presence;
 mod restored;
 mod rights;
+mod upcoming;
 mod waiting;
 
 pub use identity::{Standing, succeed};
 pub use notices::{Hearer, Notice, Notices};
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{
@@ -37,9 +38,6 @@ use clock::Clock;
 use cluster::{Cluster, Key};
 use domain::{ClusterId, InstallationId, KnownCluster, OrderId};
 use store::{Lease, Store};
-
-/// Longest sleep between two looks for due orders, should no wake-up arrive.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Time for running steps to end after a stop was asked for.
 const STOP_WITHIN: Duration = Duration::from_secs(7);
@@ -66,6 +64,8 @@ pub struct Executor {
     holder: String,
     /// Woken whenever some order may have become due.
     due: Notify,
+    /// When the next order becomes due without a wake-up.
+    upcoming: std::sync::Mutex<upcoming::Upcoming>,
     /// Woken whenever there may be a request.
     asked: Notify,
     /// Who listens to Postgres for all executors of the program; none = it does so itself.
@@ -122,6 +122,7 @@ impl Executor {
             settings,
             holder,
             due,
+            upcoming: std::sync::Mutex::default(),
             asked,
             notices,
             drivers: Mutex::default(),
@@ -181,19 +182,20 @@ impl Executor {
             };
             metrics::gauge!("sluice_orders_driven", "cluster" => self.settings.cluster.to_string())
                 .set(orders.len() as f64);
-            let woken = self.due.notified();
             let free = self.settings.concurrency.saturating_sub(orders.len());
-            let acquired = self.acquire(cluster, free, &mut orders, &left).await;
-            if acquired == free && free > 0 {
+            let looked = Instant::now();
+            if free > 0 && self.acquire(cluster, free, &mut orders, &left).await == free {
                 continue;
             }
-            let pause = self.pause().await;
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = woken => {}
-                _ = standing.changed() => {}
-                () = tokio::time::sleep(pause) => {}
-                Some(ended) = orders.join_next(), if !orders.is_empty() => self.note_end(ended).await,
+            let mut looks_again = pin!(self.looks_again(looked));
+            // The end of an order is a wake-up, no look by itself.
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = &mut looks_again => break,
+                    _ = standing.changed() => break,
+                    Some(ended) = orders.join_next(), if !orders.is_empty() => self.note_end(ended).await,
+                }
             }
         }
         let limit = Instant::now() + STOP_WITHIN;
@@ -289,18 +291,6 @@ impl Executor {
             Err(error) => tracing::error!(%error, "driving an order ended in a panic"),
         }
         self.due.notify_one();
-    }
-
-    /// How long to sleep if nothing wakes us: until the next order is due.
-    async fn pause(&self) -> Duration {
-        let Ok(Some(due)) = self.store.next_due(&self.settings.cluster, self.cluster.scope()).await
-        else {
-            return LOOK_AGAIN;
-        };
-        let wait =
-            Duration::try_from(due.duration_since(self.clock.now())).unwrap_or(Duration::ZERO);
-        // Those held by us are due too, by their lease; a floor keeps that quiet.
-        wait.clamp(Duration::from_millis(200), LOOK_AGAIN)
     }
 
     /// Passes notifications on to those who drive the orders, and to the search

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     ANSWER_CHANNEL, REQUEST_CHANNEL, Store, StoreError,
+    row::number,
     sealed::{PROPOSAL, REPORT},
 };
 use domain::{
@@ -119,32 +120,36 @@ impl Store {
         Ok(())
     }
 
-    /// Claims the oldest unclaimed precheck request of the cluster.
+    /// Claims the oldest unclaimed precheck requests of the cluster, at most `most`. One that
+    /// cannot be read is an error of its own.
     ///
     /// # Errors
-    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-    pub async fn claim_precheck_request(
+    /// [`StoreError::Sql`]; of one, [`StoreError::Corrupt`].
+    pub async fn claim_precheck_requests(
         &self,
         cluster: &KnownCluster,
-    ) -> Result<Option<(PrecheckRequestId, Proposal)>, StoreError> {
-        let row = sqlx::query!(
-            "/* claim_precheck_request */ UPDATE precheck_request SET claimed_at = now() WHERE id = (
+        most: usize,
+    ) -> Result<Vec<Result<(PrecheckRequestId, Proposal), StoreError>>, StoreError> {
+        let rows = sqlx::query!(
+            "/* claim_precheck_requests */ WITH open AS (
                  SELECT id FROM precheck_request
                  WHERE cluster_id = $1 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE id = $1 AND identity = $3)
                    AND answered_at IS NULL AND (claimed_at IS NULL OR claimed_at < now() - make_interval(secs => $2))
-                 ORDER BY asked_at FOR UPDATE SKIP LOCKED LIMIT 1
-             ) RETURNING id, proposal AS \"proposal!\"",
+                 ORDER BY asked_at FOR UPDATE SKIP LOCKED LIMIT $4
+             ) UPDATE precheck_request SET claimed_at = now() FROM open WHERE precheck_request.id = open.id
+             RETURNING precheck_request.id, proposal AS \"proposal!\"",
             cluster.id.as_str(),
             CLAIM_SECONDS,
-            cluster.identity.as_str()
+            cluster.identity.as_str(),
+            i64::from(number("most", most)?)
         )
-        .fetch_optional(&self.pool)
+        .fetch_all(&self.pool)
         .await?;
-        row.map(|row| {
+        let opened = rows.into_iter().map(|row| {
             let proposal = self.keyring.open_json(PROPOSAL, row.id, &row.proposal)?;
             Ok((PrecheckRequestId(row.id), proposal))
-        })
-        .transpose()
+        });
+        Ok(opened.collect())
     }
 
     /// Answers a precheck request, and wakes whoever waits. The first answer stays. The question is erased: it may
