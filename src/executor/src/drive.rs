@@ -8,6 +8,7 @@ mod numbers;
 mod outage;
 mod owed;
 mod pods;
+mod reload;
 
 use std::{sync::Arc, time::Duration};
 
@@ -431,25 +432,6 @@ impl Executor {
         self.leave_events(drive, transition).await;
         progress.bring_after(transition, &mut drive.order);
         Ok(None)
-    }
-
-    async fn reload(&self, drive: &mut Drive) -> Result<(), StoreError> {
-        if let Some(order) = self.store.order(drive.lease.order).await? {
-            drive.order = order;
-        }
-        Ok(())
-    }
-
-    /// Reads the order with what is recorded of its pods, after a write of which nobody knows
-    /// whether it was carried out.
-    async fn read_anew(&self, drive: &mut Drive) -> Result<(), StoreError> {
-        if let Some(taken) = self.store.take_up(&[drive.lease]).await?.pop() {
-            let TakenUp { order, pods, .. } = taken?;
-            drive.pods = Pods::of(pods, &order.batches, order.batch);
-            drive.order = order;
-        }
-        drive.is_known = true;
-        Ok(())
     }
 
     /// Waits for a change of the order or of the cluster, at most until `until`,
