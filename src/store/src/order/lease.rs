@@ -27,10 +27,12 @@ pub struct Lease {
 
 impl Store {
     /// Leases at most `limit` orders of the cluster that are due at `now` and that nobody
-    /// else holds, the oldest first: one on its way goes before those that begin. None if another
-    /// cluster is on record under its id. An order waits while an earlier order of its application
-    /// is finalizing. Where `scope` names namespaces,
-    /// orders elsewhere are left alone.
+    /// else holds, those first that are due at once; none if another cluster is on record under
+    /// its id. An order waits while an earlier order of its application is finalizing. Where
+    /// `scope` names namespaces, orders elsewhere are left alone.
+    ///
+    /// The order is that of the index `change_order_due`: with another one, each look sorts all
+    /// that is due, or walks the orders of all time.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -56,7 +58,7 @@ impl Store {
                       SELECT 1 FROM change_order AS earlier
                       WHERE earlier.application_id = candidate.application_id AND earlier.finalizing AND earlier.id <> candidate.id
                   )
-                ORDER BY created_at, id
+                ORDER BY run_after
                 LIMIT $4
                 FOR UPDATE SKIP LOCKED
             )
