@@ -24,7 +24,7 @@ impl Clock {
         Timestamp::now().checked_add(ahead).unwrap_or(Timestamp::MAX)
     }
 
-    /// Moves this clock and its clones forward, or back by less than nothing.
+    /// Moves this clock and its clones forward; a negative number moves them back.
     pub fn advance(&self, seconds: i64) {
         self.ahead_seconds.fetch_add(seconds, Ordering::Relaxed);
     }
