@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 
 use domain::order::State;
-use futures::future::join_all;
 use sqlx::PgPool;
 use syn::{Expr, Token, punctuated::Punctuated, visit::Visit};
 
@@ -225,7 +224,7 @@ async fn driving_a_release_takes_few_statements_and_changes_the_application_once
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn many_orders_at_once_are_looked_for_together(pool: PgPool) {
+async fn many_orders_and_their_prechecks_are_looked_for_few_times(pool: PgPool) {
     const ORDERS: usize = 20;
     sent::count();
     let app = App::start(own_pool(&pool).await).await;
@@ -235,8 +234,12 @@ async fn many_orders_at_once_are_looked_for_together(pool: PgPool) {
     }
     sent::count();
     let begun = std::time::Instant::now();
-    let deployed = applications.iter().map(|it| app.deploy(*it, "shop/web:2.0", batches(2)));
-    for order in join_all(deployed).await {
+    let mut orders = Vec::new();
+    // One after the other: what is asked at once is claimed at once anyway.
+    for application in applications {
+        orders.push(app.deploy(application, "shop/web:2.0", batches(2)).await);
+    }
+    for order in orders {
         assert_eq!(app.end_of(order).await.state, State::Succeeded);
     }
     let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
@@ -246,7 +249,7 @@ async fn many_orders_at_once_are_looked_for_together(pool: PgPool) {
     assert_eq!(prechecks, ORDERS, "each release is checked");
     // Asked at the start, and once its answer is old.
     let due = count("next_due");
-    assert!(due <= 2 + seconds, "{due} times in {seconds} s: {sent:?}");
+    assert!(due <= 2 + seconds, "{due} times in {seconds} s");
     // Not again for each that was claimed or answered; and without a wake-up once a second.
     for name in ["claim_precheck_requests", "claim_cluster_query", "claim_object_write"] {
         let claims = count(name);
